@@ -105,7 +105,17 @@ mod tests {
         let start = |arguments: &[&str]| {
             let mut shell = std::process::Command::new("sh");
             shell.args(["-c", "read line", "server"]).args(arguments).current_dir(&folder);
-            shell.stdin(std::process::Stdio::piped()).spawn().expect("sh runs")
+            let child = shell.stdin(std::process::Stdio::piped()).spawn().expect("sh runs");
+            // The system shows a program's command line a moment after it lets the parent go on.
+            let began = crate::clock::now();
+            while fs::read(format!("/proc/{}/cmdline", child.id())).unwrap_or_default().is_empty() {
+                assert!(
+                    crate::clock::now().since(began) < std::time::Duration::from_secs(10),
+                    "it has no command line"
+                );
+                std::thread::yield_now();
+            }
+            child
         };
         let path = socket.display().to_string();
         let (mut server, mut client) = (start(&["--unixsocket", &path, "--dir"]), start(&["-s", &path]));

@@ -26,7 +26,7 @@ const KEPT_MESSAGE_BYTES: usize = 8 << 20;
 /// The bytes that an event counts for: only messages carry content of any length.
 fn bytes(event: &Event) -> usize {
     match event {
-        Event::Local { fact: LocalFact::Message(received), .. } => received.message.payload.get().len(),
+        Event::Local { fact: LocalFact::Message(received), .. } => received.message.payload().len(),
         _ => 0,
     }
 }
@@ -210,7 +210,7 @@ mod tests {
         let hub = Hub::new();
         let payload = format!("\"{}\"", "x".repeat(1 << 20));
         for seq in 1..=20 {
-            let message = crate::cluster::messages::message::Message {
+            let message = &crate::cluster::messages::message::Message {
                 id: format!("m{seq}"),
                 topic: None,
                 to: None,
@@ -218,8 +218,7 @@ mod tests {
             };
             let from = crate::cluster::ids::NodeId::new("b").unwrap();
             let (seq, sent_at) = (crate::cluster::ids::MessageSeq(seq), ServerTime(5));
-            let received =
-                crate::cluster::messages::message::Received { seq, from, sent_at, message: Arc::new(message) };
+            let received = crate::cluster::messages::message::Received { seq, from, sent_at, message: message.into() };
             hub.publish_local(LocalFact::Message(received));
             hub.publish_local(LocalFact::Degraded {
                 reason: crate::cluster::event::DegradedReason::Unreachable,

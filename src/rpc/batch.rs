@@ -132,10 +132,10 @@ async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answ
 }
 
 fn push(session: &Session, line: &mut Draft, answered: Answered) {
-    let Answered { id, outcome, held } = answered;
+    let Answered { id, mut outcome, held } = answered;
     if line.text.len() + outcome.tail.len() + id.get().len() + FRAME_BYTES > MAX_ANSWER_BYTES {
         drop((outcome, held));
-        let refused = Answered::refused(session, id, too_long());
+        let mut refused = Answered::refused(session, id, too_long());
         refused.outcome.push_under(&refused.id, &mut line.text);
         line.held.push(refused.held);
         return;

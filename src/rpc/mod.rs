@@ -33,6 +33,7 @@ mod schema;
 pub mod socket;
 pub mod stdio;
 mod subscription;
+mod sync_text;
 #[cfg(test)]
 mod tests;
 pub mod wire;

@@ -41,6 +41,8 @@ impl AfterWrite {
 pub(crate) struct Written(String);
 
 const RESULT: &str = r#""result":"#;
+/// The room for what is put around a result: a head with an id of usual length, and the line's end.
+const AROUND_BYTES: usize = 64;
 
 impl Written {
     /// Writes a result.
@@ -48,9 +50,20 @@ impl Written {
     /// # Errors
     /// When a result cannot be written as JSON, which is a defect of its type.
     pub(crate) fn of(result: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let mut text = Vec::with_capacity(256);
+        Self::by(256, |text| serde_json::to_writer(text, result))
+    }
+
+    /// A result whose JSON text, of about `bytes`, is appended by a function.
+    ///
+    /// # Errors
+    /// Those of the function, and when what it writes is not UTF-8.
+    pub(crate) fn by(
+        bytes: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<Self, serde_json::Error> {
+        let mut text = Vec::with_capacity(RESULT.len() + bytes + AROUND_BYTES);
         text.extend_from_slice(RESULT.as_bytes());
-        serde_json::to_writer(&mut text, result)?;
+        write(&mut text)?;
         text.push(b'}');
         String::from_utf8(text).map(Self).map_err(serde::ser::Error::custom)
     }
@@ -58,7 +71,7 @@ impl Written {
     /// A result that was written before, in pieces which together are one JSON text.
     pub(crate) fn pieces(pieces: &[&str]) -> Self {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let mut text = String::with_capacity(RESULT.len() + length + 1);
+        let mut text = String::with_capacity(RESULT.len() + length + AROUND_BYTES);
         text.push_str(RESULT);
         pieces.iter().for_each(|piece| text.push_str(piece));
         text.push('}');
@@ -103,11 +116,16 @@ impl Outcome {
         }
     }
 
-    /// Appends the answer under an id to a JSON text.
-    pub(crate) fn push_under(&self, id: &RawValue, text: &mut String) {
-        // With room for a line's end.
-        text.reserve(HEAD.len() + id.get().len() + self.tail.len() + ",\n".len());
-        for part in [HEAD, id.get(), ",", &self.tail] {
+    /// Appends the answer under an id to a JSON text; its tail is used up.
+    pub(crate) fn push_under(&mut self, id: &RawValue, text: &mut String) {
+        let tail = std::mem::take(&mut self.tail);
+        if text.is_empty() {
+            // It may be long, and has room for its head.
+            *text = tail;
+            text.insert_str(0, &[HEAD, id.get(), ","].concat());
+            return;
+        }
+        for part in [HEAD, id.get(), ",", &tail] {
             text.push_str(part);
         }
     }
@@ -179,7 +197,15 @@ impl Outgoing {
 /// # Errors
 /// `internal_error` when it cannot be written, which is a defect.
 pub(crate) fn written(method: &'static str, result: &impl Serialize) -> Result<Written, RpcError> {
-    Written::of(result).map_err(|error| {
+    checked(method, Written::of(result))
+}
+
+/// A method's result, if it could be written.
+///
+/// # Errors
+/// `internal_error` when it could not, which is a defect.
+pub(crate) fn checked(method: &'static str, written: serde_json::Result<Written>) -> Result<Written, RpcError> {
+    written.map_err(|error| {
         tracing::error!(method, %error, "cannot write a result as JSON");
         RpcError::new(ErrorKind::InternalError, "internal error: see the log")
     })

@@ -11,8 +11,9 @@ use crate::clock::Time;
 use crate::disk::DiskKey;
 use crate::world::World;
 use clawster::cluster::ids::{MessageSeq, NodeId};
+use clawster::cluster::messages::content::Content;
 use clawster::cluster::messages::inbox::Offer;
-use clawster::cluster::messages::message::{Message, Producer};
+use clawster::cluster::messages::message::Producer;
 use clawster::cluster::protocol::{Publish, PublishReply};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,8 +91,8 @@ impl Log {
     }
 }
 
-fn number(message: &Message) -> u64 {
-    message.id.parse().expect("the simulation numbers its messages")
+fn number(message: &Content) -> u64 {
+    message.id().parse().expect("the simulation numbers its messages")
 }
 
 impl Streams {
@@ -119,7 +120,7 @@ impl World {
         let now = self.now;
         let mut wrong = None;
         for entry in &publish.entries {
-            let messages: Vec<Message> = serde_json::from_str(&entry.body).expect("what was packed");
+            let messages = Content::read(&entry.body.clone().into()).expect("what was packed");
             if messages.len() > 1 {
                 self.coverage.see("message: packed with others");
             }

@@ -20,7 +20,8 @@ pub use kept::Kept;
 pub use offer::{BeyondOffered, Offer};
 pub use passed::{Passed, Place};
 
-use super::message::{Gap, Message, Producer, Received};
+use super::content::Content;
+use super::message::{Gap, Producer, Received};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::protocol::{DataSet, Entry};
 use std::collections::{BTreeMap, VecDeque};
@@ -51,20 +52,9 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Gap(_) => 0,
-            Self::Message { received, .. } => {
-                received.message.payload.get().len() + received.message.id.len() + OVERHEAD
-            }
+            Self::Message { received, .. } => received.message.bytes() + OVERHEAD,
         }
     }
-}
-
-/// The maximum length of a message in an answer: JSON may write one byte of a string as six, and a payload doubles where
-/// its line separators are escaped.
-fn line_bytes(received: &Received) -> usize {
-    let message = &received.message;
-    let to: usize = message.to.iter().flatten().map(|id| id.as_str().len() + 3).sum();
-    let texts = message.id.len() + message.topic.as_ref().map_or(0, String::len);
-    message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
 }
 
 /// The inbox; see the head of this file.
@@ -216,10 +206,10 @@ impl Inbox {
         }
     }
 
-    /// Takes an entry of the stream; returns its messages that are new and for this node.
-    pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
+    /// Takes an entry of the stream; returns how many of its messages are new and for this node: they are the [`newest`](Self::newest).
+    pub fn take(&mut self, entry: &Entry) -> usize {
         if entry.last <= self.read {
-            return Vec::new();
+            return 0;
         }
         let before_first = entry.last.0.saturating_sub(entry.count);
         if before_first >= self.begins.0 {
@@ -245,83 +235,64 @@ impl Inbox {
             // Nothing in it is for this node: it need not be taken apart.
             self.marks.read(&entry.producer, entry.first_own.saturating_add(entry.count).saturating_sub(1));
             self.read = entry.last;
-            return Vec::new();
+            return 0;
         }
-        let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
+        let messages = Content::read(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Clawster did not write this entry: its positions are lost, and that is reported.
             self.mark_lost(entry.last);
-            return Vec::new();
+            return 0;
         }
-        let mut fresh = Vec::new();
+        let waiting = self.items.len();
         for (offset, message) in (0..).zip(messages) {
             let seq = MessageSeq(before_first + 1 + offset);
-            if seq > self.read
-                && let Some(received) = self.take_message(entry, seq, entry.first_own.saturating_add(offset), message)
-            {
-                fresh.push(received);
+            if seq > self.read {
+                self.take_message(entry, seq, entry.first_own.saturating_add(offset), message);
             }
         }
         self.read = entry.last;
-        fresh
+        self.keep_alone(waiting, entry.body.len());
+        self.items.len() - waiting
     }
 
-    fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
+    fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Content) {
         if seq > self.unmarked && self.marks.has_read(&entry.producer, own) {
-            return None;
+            return;
         }
         self.marks.read(&entry.producer, own);
-        let again = seq <= self.unmarked && message.to.is_none() && self.marks.had_before(&entry.producer, own);
+        let again = seq <= self.unmarked && message.to().is_none() && self.marks.had_before(&entry.producer, own);
         if again || seq <= self.acknowledged || self.has_passed(seq, &message) {
             self.marks.acknowledge(&entry.producer, own);
-            return None;
+            return;
         }
-        let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
+        let meant = message.to().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
         if self.is_own(entry) || !meant {
-            return None;
+            return;
         }
-        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message: message.into() };
-        let item = Item::Message { received: received.clone(), producer: entry.producer.clone(), own };
+        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message };
+        let item = Item::Message { received, producer: entry.producer.clone(), own };
         self.bytes += item.bytes();
         self.items.push_back(item);
-        Some(received)
     }
 
-    /// The messages for a receiving call: up to `limit` messages of up to `max_bytes` in all, but at least one if there is
-    /// any. A gap is at the beginning of an offer, or ends the offer before it.
-    pub fn offer(&mut self, limit: usize, max_bytes: usize) -> Offer {
-        let mut offer = Offer { received: Vec::new(), cursor: self.acknowledged, more: false, gap: None };
-        if limit == 0 {
-            offer.more = !self.items.is_empty();
-            return offer;
-        }
-        let mut bytes = 0;
-        let mut taken = 0;
-        for item in &self.items {
-            match item {
-                Item::Gap(gap) if taken == 0 => offer.gap = Some(*gap),
-                Item::Message { received, .. } => {
-                    bytes += line_bytes(received);
-                    if offer.received.len() == limit || (bytes > max_bytes && !offer.received.is_empty()) {
-                        break;
-                    }
-                    offer.received.push(received.clone());
+    /// Copies the messages from `first` on, which share a text of `bytes`, where they are less than half of it: what is in memory is at most
+    /// twice what counts.
+    fn keep_alone(&mut self, first: usize, bytes: usize) {
+        if self.items.range(first..).map(Item::bytes).sum::<usize>() * 2 < bytes {
+            for item in self.items.range_mut(first..) {
+                if let Item::Message { received, .. } = item {
+                    received.message = received.message.alone();
                 }
-                Item::Gap(_) => break,
             }
-            taken += 1;
-            offer.cursor = item.last();
         }
-        offer.more = taken < self.items.len();
-        if !offer.more {
-            // Everything read is included: also this node's own messages, and those for others.
-            offer.cursor = self.read.max(self.acknowledged);
-        }
-        self.offered = self.offered.max(offer.cursor);
-        if taken > 0 {
-            self.earlier = None;
-        }
-        offer
+    }
+
+    /// The newest waiting messages.
+    pub fn newest(&self, count: usize) -> impl Iterator<Item = &Received> {
+        self.items.range(self.items.len().saturating_sub(count)..).filter_map(|item| match item {
+            Item::Message { received, .. } => Some(received),
+            Item::Gap(_) => None,
+        })
     }
 
     /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True if the cursor moved.
@@ -354,7 +325,7 @@ impl Inbox {
             self.bytes = self.bytes.saturating_sub(item.bytes());
             if let Item::Message { received, producer, own } = item {
                 self.marks.acknowledge(&producer, own);
-                if received.message.to.is_none() {
+                if received.message.to().is_none() {
                     self.marks.have(&producer, own, received.seq <= self.begins);
                 }
             }

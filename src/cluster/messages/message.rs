@@ -6,11 +6,11 @@
 //!
 //! Not here: cursors and duplicates (`inbox.rs`), the outbox on disk (`crate::engine::messages::outbox`).
 
+use super::content::Content;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// A message as it is sent: the sender's input, with the id filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,8 +45,16 @@ pub struct Received {
     pub from: NodeId,
     /// When the message entered the stream.
     pub sent_at: ServerTime,
-    /// The message, shared by everybody who has it.
-    pub message: Arc<Message>,
+    /// What it says.
+    pub message: Content,
+}
+
+impl Received {
+    /// A copy that keeps no other message's text in memory.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { message: self.message.alone(), ..self.clone() }
+    }
 }
 
 /// Messages that were trimmed or lost before this node read them. Both ends are included.

@@ -4,6 +4,7 @@
 //! Not here: the outbox on disk and the calls to Redis (`crate::engine::messages`).
 
 pub mod batch_limit;
+pub mod content;
 pub mod inbox;
 pub mod message;
 pub mod packing;

@@ -20,9 +20,26 @@ pub const MAX_ENTRY_BYTES: usize = (128 << 10) - 512;
 #[derive(Debug, Default)]
 pub struct Packer {
     entries: Vec<Packed>,
+    /// The bytes that are expected from the open entry on; 0: not known.
+    expected: usize,
 }
 
 impl Packer {
+    /// For messages of about this many bytes in all, so that no text grows in steps.
+    #[must_use]
+    pub fn expecting(bytes: usize) -> Self {
+        Self { entries: Vec::new(), expected: bytes }
+    }
+
+    /// The beginning of an entry.
+    fn open(&mut self, at_least: usize) -> String {
+        let before = self.entries.last().map_or(0, |entry| entry.body.len());
+        self.expected = self.expected.saturating_sub(before);
+        let mut body = String::with_capacity(self.expected.min(MAX_ENTRY_BYTES).max(at_least));
+        body.push('[');
+        body
+    }
+
     /// Adds one message, whose JSON text `write` appends.
     pub fn push(&mut self, producer_seq: u64, write: impl FnOnce(&mut String)) {
         let follows = |entry: &&mut Packed| {
@@ -31,7 +48,7 @@ impl Packer {
                 && entry.first + entry.count == producer_seq
         };
         let Some(entry) = self.entries.last_mut().filter(follows) else {
-            let mut body = String::from("[");
+            let mut body = self.open(0);
             write(&mut body);
             self.entries.push(Packed { first: producer_seq, count: 1, body });
             return;
@@ -44,10 +61,9 @@ impl Packer {
             return;
         }
         // It is too much for this entry: it moves to the next one.
-        let mut body = String::with_capacity(MAX_ENTRY_BYTES.max(entry.body.len() - end + 1));
-        body.push('[');
-        body.push_str(&entry.body[end + 1..]);
-        entry.body.truncate(end);
+        let last = entry.body.split_off(end);
+        let mut body = self.open(last.len());
+        body.push_str(&last[1..]);
         self.entries.push(Packed { first: producer_seq, count: 1, body });
     }
 

@@ -6,6 +6,7 @@ use super::data_set::{Identity, Instance};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::time::ServerTime;
+use std::sync::Arc;
 
 /// Several messages in one entry of the stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +93,7 @@ pub struct Entry {
     /// When the entry was written.
     pub at: ServerTime,
     /// A JSON array of [`crate::cluster::messages::message::Message`].
-    pub body: String,
+    pub body: Arc<String>,
     /// There is no message between this position and the first one of the entry: if the newest messages may be lost, their
     /// sequence numbers are left out.
     pub after: Option<MessageSeq>,

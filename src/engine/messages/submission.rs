@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 /// The minimum number of bytes that a message adds to its payload and id as JSON.
 const FRAME: usize = 20;
 
+/// The bytes that a message without names adds to its payload, with its generated id.
+const EXPECTED_FRAME: usize = 56;
+
 /// The messages of a call, ready to be accepted.
 pub(crate) struct Submission {
     pub(crate) messages: Prepared,
@@ -23,7 +26,8 @@ pub(crate) struct Submission {
 
 /// Checks all drafts, fills in missing ids, and encodes them.
 pub(crate) fn check(drafts: &[Draft]) -> Result<Submission, Error> {
-    let mut preparation = Preparation::default();
+    let lengths = drafts.iter().map(|draft| draft.payload.get().len() + EXPECTED_FRAME);
+    let mut preparation = Preparation::expecting(lengths.sum());
     let mut all = BTreeSet::new();
     let mut generated: Option<Ids> = None;
     for (index, draft) in drafts.iter().enumerate() {

@@ -3,13 +3,15 @@
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
 use crate::engine::node::handle::Node;
+use crate::engine::node::handle::Synced;
 use crate::rpc::errors::ErrorKind::{
     self, MessageTooLarge, NodeIdInUse, NotJoined, Overloaded, RedisUnavailable, UnknownNode,
 };
 use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
-use crate::rpc::outgoing::AfterWrite;
-use crate::rpc::wire::sync::{Delivered, EntryId, SyncParams, SyncResult};
+use crate::rpc::outgoing::{AfterWrite, Written};
+use crate::rpc::sync_text;
+use crate::rpc::wire::sync::{SyncParams, SyncResult};
 
 /// Received messages are acknowledged only after the answer has been written and flushed.
 pub(super) struct SyncMessages;
@@ -25,14 +27,21 @@ impl Method for SyncMessages {
         &[NotJoined, NodeIdInUse, UnknownNode, MessageTooLarge, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SyncParams;
-    type Result = SyncResult<Delivered, EntryId>;
+    type Result = SyncResult;
 
-    async fn handle<N: Node>(call: Call<N>, params: SyncParams) -> Result<Self::Result, RpcError> {
-        let request = params.try_into()?;
-        let (result, delivery) = SyncResult::split(call.context.node.sync(request).await?);
-        if let Some(delivery) = delivery {
-            call.after_write(AfterWrite::Delivered(delivery));
-        }
-        Ok(result)
+    async fn handle<N: Node>(call: Call<N>, params: SyncParams) -> Result<SyncResult, RpcError> {
+        sync(&call, params).await.map(SyncResult::from)
     }
+
+    async fn answer<N: Node>(call: Call<N>, params: SyncParams) -> Result<Written, RpcError> {
+        sync_text::write(Self::NAME, &sync(&call, params).await?)
+    }
+}
+
+async fn sync<N: Node>(call: &Call<N>, params: SyncParams) -> Result<Synced, RpcError> {
+    let mut synced = call.context.node.sync(params.try_into()?).await?;
+    if let Some(delivery) = synced.delivery.take() {
+        call.after_write(AfterWrite::Delivered(delivery));
+    }
+    Ok(synced)
 }

@@ -238,7 +238,7 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
             first_own: (entry - 1) * 50 + 1,
             count: 50,
             at: ServerTime(1),
-            body,
+            body: body.into(),
             after: None,
         });
     }

@@ -293,11 +293,11 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub(crate) fn received(seq: u64, payload: &str) -> Received {
-    let message = crate::cluster::messages::message::Message {
+    let message = &crate::cluster::messages::message::Message {
         id: format!("m{seq}"),
         topic: None,
         to: None,
         payload: serde_json::value::RawValue::from_string(payload.to_owned()).unwrap(),
     };
-    Received { seq: MessageSeq(seq), from: node_id("b"), sent_at: ServerTime(5), message: Arc::new(message) }
+    Received { seq: MessageSeq(seq), from: node_id("b"), sent_at: ServerTime(5), message: message.into() }
 }

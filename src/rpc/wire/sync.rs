@@ -11,12 +11,9 @@ use crate::cluster::messages::message;
 use crate::cluster::settings::MAX_SYNC_LIMIT;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest `id` of a message, in bytes.
@@ -185,77 +182,17 @@ pub struct Received {
 impl From<message::Received> for Received {
     fn from(received: message::Received) -> Self {
         let message::Received { seq, from, sent_at, message } = received;
-        let message = Arc::unwrap_or_clone(message);
+        let payload = RawValue::from_string(message.payload().to_owned());
         Self {
             entry_id: seq.entry_id(),
-            id: message.id,
+            id: message.id(),
             from: from.into(),
-            topic: message.topic,
-            to: message.to.map(|to| to.into_iter().map(String::from).collect()),
-            payload: message.payload,
+            topic: message.topic(),
+            to: message.to().map(|to| to.iter().cloned().map(String::from).collect()),
+            // It was JSON when it came from the stream.
+            payload: payload.unwrap_or_else(|_| RawValue::NULL.to_owned()),
             sent_at_ms: sent_at.0,
         }
-    }
-}
-
-/// A received message on its way to a client: written from the inbox's own copy. It has the form of [`Received`].
-#[derive(Debug, Clone)]
-pub struct Delivered(message::Received);
-
-impl Serialize for Delivered {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let message::Received { seq, from, sent_at, message } = &self.0;
-        let mut object = serializer.serialize_struct("Received", 7)?;
-        object.serialize_field("entry_id", &EntryId(*seq))?;
-        object.serialize_field("id", &message.id)?;
-        object.serialize_field("from", from)?;
-        object.serialize_field("topic", &message.topic)?;
-        object.serialize_field("to", &message.to)?;
-        object.serialize_field("payload", &message.payload)?;
-        object.serialize_field("sent_at_ms", &sent_at.0)?;
-        object.end()
-    }
-}
-
-impl JsonSchema for Delivered {
-    fn schema_name() -> Cow<'static, str> {
-        Received::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        Received::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Received::json_schema(generator)
-    }
-}
-
-/// A position on its way to a client, as `<seq>-0`.
-#[derive(Debug, Clone, Copy)]
-pub struct EntryId(MessageSeq);
-
-impl Serialize for EntryId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}-0", self.0))
-    }
-}
-
-impl JsonSchema for EntryId {
-    fn schema_name() -> Cow<'static, str> {
-        String::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        String::schema_id()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
     }
 }
 
@@ -277,10 +214,8 @@ impl From<message::Gap> for Gap {
 }
 
 /// The result of `distributed.sync_messages`.
-// `M` and `E` are its messages and positions: as a client reads them, or on their way to a client.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "SyncResult")]
-pub struct SyncResult<M = Received, E = String> {
+pub struct SyncResult {
     /// How many of the given messages are in the stream now.
     pub published: u64,
     /// How many of the given messages are duplicates, which were not sent again.
@@ -288,9 +223,9 @@ pub struct SyncResult<M = Received, E = String> {
     /// How many of the given messages wait in the outbox.
     pub queued: u64,
     /// For each given message its position as `<seq>-0`; null: not known yet.
-    pub entry_ids: Vec<Option<E>>,
+    pub entry_ids: Vec<Option<String>>,
     /// The received messages.
-    pub received: Vec<M>,
+    pub received: Vec<Received>,
     /// The cursor to pass as `ack` to acknowledge everything received.
     pub cursor: String,
     /// Whether more messages wait.
@@ -299,21 +234,18 @@ pub struct SyncResult<M = Received, E = String> {
     pub gap: Option<Gap>,
 }
 
-impl SyncResult<Delivered, EntryId> {
-    /// Splits the node's answer into the result, and the receipt to give once the result is written.
-    #[must_use]
-    pub fn split(synced: handle::Synced) -> (Self, Option<handle::Delivery>) {
+impl From<handle::Synced> for SyncResult {
+    fn from(synced: handle::Synced) -> Self {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let result = Self {
+        Self {
             published: count(synced.published),
             duplicates: count(synced.duplicates),
             queued: count(synced.queued),
-            entry_ids: synced.entries.into_iter().map(|seq| seq.map(EntryId)).collect(),
-            received: synced.received.into_iter().map(Delivered).collect(),
+            entry_ids: synced.entries.into_iter().map(|seq| seq.map(MessageSeq::entry_id)).collect(),
+            received: synced.received.into_iter().map(Received::from).collect(),
             cursor: synced.cursor.entry_id(),
             more: synced.more,
             gap: synced.gap.map(Gap::from),
-        };
-        (result, synced.delivery)
+        }
     }
 }

@@ -65,7 +65,7 @@ impl<T> Page<T> {
     pub(super) fn read(
         value: Value,
         what: What,
-        decode: impl Fn(&str, &HashMap<String, String>) -> Result<T, Malformed>,
+        decode: impl Fn(&str, &mut HashMap<String, String>) -> Result<T, Malformed>,
     ) -> Result<Self, Malformed> {
         let mut page = Self::default();
         if value == Value::Nil {
@@ -77,7 +77,7 @@ impl<T> Page<T> {
             let mut entry = list.list("entry")?;
             let id = entry.text("entry id")?;
             let place = Place::read(&id).ok_or_else(|| Malformed(format!("{id:?} is not an entry id")))?;
-            let item = fields(&mut entry).and_then(|fields| decode(&id, &fields));
+            let item = fields(&mut entry).and_then(|mut fields| decode(&id, &mut fields));
             page.entries.push((place, item.inspect_err(|why| what.left_out(&id, why)).ok()));
         }
         Ok(page)
@@ -106,7 +106,11 @@ fn fields(entry: &mut Fields) -> Result<HashMap<String, String>, Malformed> {
 }
 
 fn field<'a>(fields: &'a HashMap<String, String>, name: &str) -> Result<&'a str, Malformed> {
-    fields.get(name).map(String::as_str).ok_or_else(|| Malformed(format!("field {name:?} is missing")))
+    fields.get(name).map(String::as_str).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Malformed {
+    Malformed(format!("field {name:?} is missing"))
 }
 
 fn number(fields: &HashMap<String, String>, name: &str) -> Result<u64, Malformed> {
@@ -127,7 +131,7 @@ fn task(fields: &HashMap<String, String>) -> Result<(TaskId, TaskKind), Malforme
     Ok((TaskId::new(field(fields, "task")?).map_err(bad)?, TaskKind::new(field(fields, "kind")?).map_err(bad)?))
 }
 
-pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<ClusterEvent, Malformed> {
+pub(super) fn event(id: &str, fields: &mut HashMap<String, String>) -> Result<ClusterEvent, Malformed> {
     let seq = EventSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is not an event's")))?;
     let fact = match field(fields, "event")? {
         "node_joined" => ClusterFact::NodeJoined {
@@ -179,7 +183,7 @@ fn unknown(name: &str, fields: &HashMap<String, String>) -> Result<ClusterFact, 
     Ok(ClusterFact::Other { name: name.to_owned(), fields })
 }
 
-pub(super) fn message(id: &str, fields: &HashMap<String, String>) -> Result<Entry, Malformed> {
+pub(super) fn message(id: &str, fields: &mut HashMap<String, String>) -> Result<Entry, Malformed> {
     let last = MessageSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is not a message's")))?;
     let count = number(fields, "c")?;
     if count == 0 || count > last.0 {
@@ -192,7 +196,7 @@ pub(super) fn message(id: &str, fields: &HashMap<String, String>) -> Result<Entr
         first_own: number(fields, "q")?,
         count,
         at: ServerTime(number(fields, "t")?),
-        body: field(fields, "b")?.to_owned(),
+        body: fields.remove("b").ok_or_else(|| missing("b"))?.into(),
         after: fields.get("l").and_then(|text| text.parse().ok()).map(MessageSeq),
     })
 }

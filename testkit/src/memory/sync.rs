@@ -79,7 +79,7 @@ impl Step<'_> {
                 first_own: entry.first,
                 count: entry.count,
                 at: self.now,
-                body: entry.body.clone(),
+                body: entry.body.clone().into(),
                 after: after.take(),
             });
         }

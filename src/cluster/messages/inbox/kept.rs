@@ -96,7 +96,11 @@ impl Inbox {
 
     /// Removes waiting items that `keep` rejects.
     pub(super) fn keep_items(&mut self, keep: impl Fn(&Item) -> bool) {
+        let waiting = self.items.len();
         self.items.retain(keep);
+        if self.items.len() < waiting {
+            self.keep_alone(0, usize::MAX);
+        }
         self.bytes = self.items.iter().map(Item::bytes).sum();
     }
 }

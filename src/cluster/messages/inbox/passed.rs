@@ -7,7 +7,7 @@
 
 use super::{Inbox, Item};
 use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::messages::message::Message;
+use crate::cluster::messages::content::Content;
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of ranges.
@@ -30,10 +30,10 @@ pub struct Passed {
 impl Passed {
     /// Whether a message was acknowledged under these ids: a message to all if it came after receiving began there, a
     /// message to one of them mostly at any time.
-    pub(super) fn covers(&self, seq: MessageSeq, message: &Message) -> bool {
+    pub(super) fn covers(&self, seq: MessageSeq, message: &Content) -> bool {
         let behind = self.after < seq;
-        let mine = |to: &Vec<NodeId>| (behind || !self.strict) && to.iter().any(|id| self.ids.contains(id));
-        seq <= self.to && message.to.as_ref().map_or(behind, mine)
+        let mine = |to: &[NodeId]| (behind || !self.strict) && to.iter().any(|id| self.ids.contains(id));
+        seq <= self.to && message.to().map_or(behind, mine)
     }
 }
 
@@ -117,7 +117,7 @@ impl Inbox {
     }
 
     /// Whether the message was acknowledged under other ids.
-    pub(super) fn has_passed(&self, seq: MessageSeq, message: &Message) -> bool {
+    pub(super) fn has_passed(&self, seq: MessageSeq, message: &Content) -> bool {
         self.passed.iter().any(|passed| passed.covers(seq, message))
     }
 

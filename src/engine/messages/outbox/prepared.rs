@@ -20,6 +20,11 @@ pub struct Preparation {
 }
 
 impl Preparation {
+    /// For messages of about this many bytes in all.
+    pub fn expecting(bytes: usize) -> Self {
+        Self { packer: Packer::expecting(bytes), ..Self::default() }
+    }
+
     /// Adds a message. `generated_id`: its id was generated here, so no later message can have it.
     pub fn push(
         &mut self,

@@ -10,7 +10,7 @@ use crate::cluster::protocol::Packed;
 use std::collections::VecDeque;
 
 /// The maximum number of bytes. Raising it helps a sender that is slower than its clients for a moment, and costs memory in every node.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// See the head of this file.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use super::Sync;
 use crate::cluster::event::LocalFact;
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::messages::inbox::Inbox;
+use crate::cluster::messages::message::Received;
 use crate::cluster::protocol::{Entry, Fault};
 use crate::engine::stream_reader;
 use crate::store::redis::{Page, Place, RedisStore};
@@ -51,7 +52,7 @@ impl Sync {
         };
         let foreign = data.as_ref().is_some_and(|data| page.cut(data.numbers.message));
         let taken = Taken { end: page.entries.last().map(|(place, _)| *place), foreign };
-        let mut fresh = Vec::new();
+        let (mut fresh, mut told) = (0, Vec::new());
         // An inbox that started over in the meantime, further back, has not asked for these.
         if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
             if let Some(data) = &data {
@@ -59,19 +60,20 @@ impl Sync {
             }
             for (place, entry) in page.entries {
                 match entry {
-                    Some(entry) => fresh.extend(inbox.take(&entry)),
+                    Some(entry) => fresh += inbox.take(&entry),
                     None if place.sub == 0 => inbox.mark_lost(MessageSeq(place.seq)),
                     None => {}
                 }
             }
+            if self.hub.wants_messages() {
+                told.extend(inbox.newest(fresh).map(Received::alone));
+            }
         }
         self.read.notify_one();
-        self.metrics.messages_received.inc_by(fresh.len() as u64);
+        self.metrics.messages_received.inc_by(fresh as u64);
         self.arrived.notify_waiters();
-        if self.hub.wants_messages() {
-            for received in fresh {
-                self.hub.publish_local(LocalFact::Message(received));
-            }
+        for received in told {
+            self.hub.publish_local(LocalFact::Message(received));
         }
         Ok(taken)
     }

@@ -16,7 +16,7 @@ fn a_store_of_an_earlier_data_set_shows_what_was_lost_and_has_had_nothing_since(
     for epoch in ["e1", "e2"] {
         let mut late =
             Inbox::new(vec![id("me")], producer("none"), MessageSeq(20), &data("e2", 10, 20), BTreeMap::new());
-        late.take(&entry(21, "b", 1, 1));
+        late.taken(&entry(21, "b", 1, 1));
         assert_eq!(names(&all(&mut late).received), ["b1"]);
         acknowledge(&mut late, 21);
         assert!(late.adopt(kept(epoch)), "it reads on further back");
@@ -25,10 +25,10 @@ fn a_store_of_an_earlier_data_set_shows_what_was_lost_and_has_had_nothing_since(
         assert_eq!((late.read(), offer.gap), (MessageSeq(10), gap(5, 10, None)));
         // The mark tells what a sender put in again, the position what was acknowledged without the store.
         let direct = message("d", Some(&["me"]), "1");
-        late.take(&entry(12, "a", 3, 2));
-        late.take(&entry_with(20, "c", 1, &vec![direct; 8]));
-        late.take(&entry(21, "b", 1, 1));
-        late.take(&entry(22, "b", 2, 1));
+        late.taken(&entry(12, "a", 3, 2));
+        late.taken(&entry_with(20, "c", 1, &vec![direct; 8]));
+        late.taken(&entry(21, "b", 1, 1));
+        late.taken(&entry(22, "b", 2, 1));
         assert_eq!(names(&all(&mut late).received), ["a4", "d", "d", "d", "d", "d", "d", "d", "d", "b2"]);
     }
 }
@@ -45,14 +45,14 @@ fn a_store_that_stands_in_this_data_set_moves_nothing_back() {
 fn what_was_for_everybody_before_an_id_began_to_receive_was_not_had_there() {
     let offered = |began: Option<u64>| {
         let mut inbox = inbox(0);
-        inbox.take(&entry(2, "a", 1, 2));
+        inbox.taken(&entry(2, "a", 1, 2));
         all(&mut inbox);
         acknowledge(&mut inbox, 2);
         inbox.rename(vec![id("bot"), id("me")], MessageSeq(6), began.map(MessageSeq));
         let direct = message("d", Some(&["bot"]), "1");
-        inbox.take(&entry(5, "a", 3, 3));
-        inbox.take(&entry_with(6, "b", 1, &[direct]));
-        inbox.take(&entry(7, "a", 6, 1));
+        inbox.taken(&entry(5, "a", 3, 3));
+        inbox.taken(&entry_with(6, "b", 1, &[direct]));
+        inbox.taken(&entry(7, "a", 6, 1));
         names(&all(&mut inbox).received).join(" ")
     };
     assert_eq!(offered(Some(0)), "a6");
@@ -63,7 +63,7 @@ fn what_was_for_everybody_before_an_id_began_to_receive_was_not_had_there() {
 #[test]
 fn a_server_without_a_data_set_does_not_end_the_one_that_was_read() {
     let mut inbox = inbox(8);
-    inbox.take(&entry(9, "a", 1, 1));
+    inbox.taken(&entry(9, "a", 1, 1));
     lose(&mut inbox, &data("", 0, 0));
     assert_eq!(inbox.epoch(), "e1", "else the cursor would be one of no data set, and nobody would believe it");
     lose(&mut inbox, &data("e2", 20, 20));

@@ -6,8 +6,8 @@ use super::*;
 fn a_gap_of_a_new_data_set_begins_where_numbers_were_left_out() {
     let lifted = |last, after, own| Entry { after: Some(MessageSeq(after)), ..entry(last, "a", own, 2) };
     let mut inbox = inbox(4);
-    inbox.take(&lifted(1002, 4, 5));
-    inbox.take(&lifted(2002, 1002, 7));
+    inbox.taken(&lifted(1002, 4, 5));
+    inbox.taken(&lifted(2002, 1002, 7));
     let offer = all(&mut inbox);
     assert_eq!((offer.gap, seqs(&offer.received)), (None, vec![1001, 1002, 2001, 2002]));
     inbox.acknowledge(offer.cursor).unwrap();
@@ -25,7 +25,7 @@ fn numbers_that_were_left_out_are_no_gap_for_those_who_read_up_to_them() {
     let lifted = |last| Entry { after: Some(MessageSeq(4)), ..entry(last, "a", 5, 2) };
     for (read, reported) in [(4, None), (2, gap(3, 4, Some(2))), (6, None)] {
         let mut inbox = inbox(read);
-        inbox.take(&lifted(1002));
+        inbox.taken(&lifted(1002));
         let offer = all(&mut inbox);
         assert_eq!(
             (offer.gap, seqs(&offer.received), offer.cursor),
@@ -37,7 +37,7 @@ fn numbers_that_were_left_out_are_no_gap_for_those_who_read_up_to_them() {
             3 + 4_u64.saturating_sub(read),
             "{read}: what was left out is no message"
         );
-        inbox.take(&entry(1005, "a", 7, 2));
+        inbox.taken(&entry(1005, "a", 7, 2));
         assert!(all(&mut inbox).more, "a real gap behind it");
     }
 }

@@ -5,26 +5,26 @@ use super::*;
 #[test]
 fn what_a_failover_kept_is_read_before_the_rest_counts_as_lost() {
     let mut inbox = inbox(0);
-    inbox.take(&entry(2, "a", 1, 2));
+    inbox.taken(&entry(2, "a", 1, 2));
     // Somebody knew a position that the promoted server had not: a new data set begins behind it.
     assert!(inbox.begin_epoch(&data("e2", 9000, 9000)), "the stream is to be read again");
     assert!(!inbox.begin_epoch(&data("e2", 9000, 9000)));
-    assert_eq!(names(&inbox.take(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
+    assert_eq!(names(&inbox.taken(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
     assert_eq!((all(&mut inbox).gap, inbox.seeks_remains()), (None, true), "there may be more");
     inbox.found_nothing_after(MessageSeq(2));
     assert!(inbox.seeks_remains(), "an answer to an earlier question");
     inbox.found_nothing_after(MessageSeq(5));
     acknowledge(&mut inbox, 5);
     assert_eq!((all(&mut inbox).gap, inbox.seeks_remains()), (gap(6, 9000, None), false));
-    assert_eq!(names(&inbox.take(&entry(9002, "a", 5, 2))), ["a6"], "what is sent again is known");
+    assert_eq!(names(&inbox.taken(&entry(9002, "a", 5, 2))), ["a6"], "what is sent again is known");
 }
 
 #[test]
 fn the_first_message_of_the_new_data_set_ends_the_search() {
     let mut inbox = inbox(4);
     inbox.begin_epoch(&data("e2", 9000, 9000));
-    assert_eq!(names(&inbox.take(&entry(6, "a", 1, 2))), ["a1", "a2"]);
-    assert_eq!(names(&inbox.take(&entry(9001, "a", 3, 1))), ["a3"]);
+    assert_eq!(names(&inbox.taken(&entry(6, "a", 1, 2))), ["a1", "a2"]);
+    assert_eq!(names(&inbox.taken(&entry(9001, "a", 3, 1))), ["a3"]);
     assert_eq!(names(&all(&mut inbox).received), ["a1", "a2"]);
     acknowledge(&mut inbox, 6);
     assert_eq!(all(&mut inbox).gap, gap(7, 9000, None));
@@ -34,7 +34,7 @@ fn the_first_message_of_the_new_data_set_ends_the_search() {
 fn a_hole_in_what_is_left_is_a_gap_of_its_own() {
     let mut inbox = inbox(0);
     inbox.begin_epoch(&data("e2", 9000, 9000));
-    inbox.take(&entry(5, "a", 4, 2));
+    inbox.taken(&entry(5, "a", 4, 2));
     let offer = all(&mut inbox);
     assert_eq!((offer.gap, seqs(&offer.received)), (gap(1, 3, None), vec![4, 5]), "numbers may have jumped there");
 }
@@ -43,7 +43,7 @@ fn a_hole_in_what_is_left_is_a_gap_of_its_own() {
 fn a_process_that_starts_later_finds_them_too() {
     let mut away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e2", 9000, 9000), BTreeMap::new());
     assert!(away.seeks_remains());
-    assert_eq!(names(&away.take(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
+    assert_eq!(names(&away.taken(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
 }
 
 #[test]
@@ -53,13 +53,13 @@ fn an_id_that_is_taken_later_finds_them_too() {
     inbox.found_nothing_after(MessageSeq(6));
     inbox.rename(vec![id("bot"), id("me")], MessageSeq(3), Some(MessageSeq(0)));
     let direct = message("d", Some(&["bot"]), "1");
-    assert_eq!(names(&inbox.take(&entry_with(5, "a", 4, &[message("x", None, "1"), direct]))), ["x", "d"]);
+    assert_eq!(names(&inbox.taken(&entry_with(5, "a", 4, &[message("x", None, "1"), direct]))), ["x", "d"]);
 }
 
 #[test]
 fn a_new_epoch_is_a_gap_of_unknown_length_behind_what_was_read() {
     let mut inbox = inbox(0);
-    inbox.take(&entry(2, "a", 1, 2));
+    inbox.taken(&entry(2, "a", 1, 2));
     inbox.begin_epoch(&data("e1", 5, 5));
     assert_eq!(inbox.read(), MessageSeq(2), "the same data set loses nothing");
     lose(&mut inbox, &data("e2", 5, 5));
@@ -77,9 +77,9 @@ fn a_new_epoch_is_a_gap_of_unknown_length_behind_what_was_read() {
 fn numbers_that_were_left_out_before_the_data_set_began_may_be_what_it_began_for() {
     let mut inbox = inbox(4);
     inbox.begin_epoch(&data("e2", 9000, 9000));
-    inbox.take(&entry(6, "a", 1, 2));
+    inbox.taken(&entry(6, "a", 1, 2));
     // A server lost 7 to 10, its follower went on behind 1000, and only then somebody came who knew one of them.
-    inbox.take(&Entry { after: Some(MessageSeq(6)), ..entry(1002, "a", 3, 2) });
+    inbox.taken(&Entry { after: Some(MessageSeq(6)), ..entry(1002, "a", 3, 2) });
     assert_eq!(seqs(&all(&mut inbox).received), [5, 6]);
     acknowledge(&mut inbox, 6);
     let offer = all(&mut inbox);
@@ -89,7 +89,7 @@ fn numbers_that_were_left_out_before_the_data_set_began_may_be_what_it_began_for
 #[test]
 fn a_gap_that_begins_before_what_was_acknowledged_is_told_whole_once() {
     let mut inbox = inbox(4);
-    inbox.take(&Entry { after: Some(MessageSeq(4)), ..entry(1002, "a", 5, 2) });
+    inbox.taken(&Entry { after: Some(MessageSeq(4)), ..entry(1002, "a", 5, 2) });
     lose(&mut inbox, &data("e2", 9000, 9000));
     assert_eq!(seqs(&all(&mut inbox).received), [1001, 1002]);
     acknowledge(&mut inbox, 1002);
@@ -110,7 +110,7 @@ fn an_entry_that_cannot_be_read_behind_the_beginning_ends_the_search() {
 fn what_is_left_counts_as_lag_until_it_is_acknowledged() {
     let mut inbox = inbox(0);
     inbox.begin_epoch(&data("e2", 9000, 9000));
-    inbox.take(&entry(3, "a", 1, 3));
+    inbox.taken(&entry(3, "a", 1, 3));
     assert_eq!(inbox.lag(MessageSeq(9002)), 5);
     all(&mut inbox);
     acknowledge(&mut inbox, 3);
@@ -136,7 +136,7 @@ fn what_was_to_come_under_a_new_id_comes_although_a_data_set_began_in_between() 
             Inbox::new(ids, producer("none"), MessageSeq(50), &data(epoch, start, start.max(100)), BTreeMap::new());
         inbox.adopt(renamed());
         let direct = message("d", Some(&["bot"]), "1");
-        inbox.take(&entry_with(55, "a", 51, &[message("x", None, "1"), message("x", None, "1"), direct]));
+        inbox.taken(&entry_with(55, "a", 51, &[message("x", None, "1"), message("x", None, "1"), direct]));
         assert_eq!(names(&all(&mut inbox).received), ["d"], "{epoch}");
     }
 }
@@ -148,6 +148,6 @@ fn what_was_acknowledged_before_the_data_set_began_does_not_come_under_an_older_
         Inbox::new(vec![id("me")], producer("none"), MessageSeq(100), &data("e2", 9000, 9000), BTreeMap::new());
     inbox.adopt(Kept { cursor: Some((MessageSeq(100), "e1".to_owned())), place, ..Kept::default() });
     inbox.rename(vec![id("bot"), id("me")], MessageSeq(50), Some(MessageSeq(0)));
-    inbox.take(&entry(52, "a", 51, 2));
+    inbox.taken(&entry(52, "a", 51, 2));
     assert_eq!(names(&all(&mut inbox).received), [""; 0]);
 }

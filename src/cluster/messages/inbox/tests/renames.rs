@@ -22,7 +22,7 @@ fn stream(from: u64, to: u64) -> impl Iterator<Item = Entry> {
 
 fn feed(inbox: &mut Inbox, to: u64) {
     for entry in stream(9, to).filter(|entry| entry.last > inbox.read()).collect::<Vec<_>>() {
-        inbox.take(&entry);
+        inbox.taken(&entry);
     }
 }
 
@@ -91,13 +91,13 @@ fn the_next_process_knows_what_was_had_under_another_id() {
 #[test]
 fn what_was_given_up_to_be_read_again_is_taken_when_the_stream_is_lost_before_that() {
     let mut inbox = inbox(8);
-    inbox.take(&entry(9, "from", 1, 1));
+    inbox.taken(&entry(9, "from", 1, 1));
     inbox.offer(100, 1 << 20);
     inbox.acknowledge(MessageSeq(9)).expect("it was offered");
-    inbox.take(&entry(11, "from", 2, 2));
+    inbox.taken(&entry(11, "from", 2, 2));
     inbox.rename(ids(&["bot", "me"]), MessageSeq(9), Some(MessageSeq(8)));
     inbox.begin_epoch(&data("e2", 100, 100));
-    inbox.take(&entry(103, "from", 1, 3));
+    inbox.taken(&entry(103, "from", 1, 3));
     assert_eq!(offered(&mut inbox), [102, 103], "all but what was acknowledged");
 }
 
@@ -112,29 +112,29 @@ fn what_an_earlier_process_had_under_an_id_does_not_come_again_when_that_id_is_t
     let place = before.place().expect("it has an id");
     let mut after = inbox(12);
     after.resume(place, MessageSeq(12));
-    stream(13, 15).for_each(|entry| drop(after.take(&entry)));
+    stream(13, 15).for_each(|entry| drop(after.taken(&entry)));
     assert_eq!(offered(&mut after), [14, 15], "what is for bot alone waits");
     after.acknowledge(MessageSeq(15)).expect("it was offered");
     after.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(8)));
-    stream(9, 16).for_each(|entry| drop(after.take(&entry)));
+    stream(9, 16).for_each(|entry| drop(after.taken(&entry)));
     assert_eq!(offered(&mut after), [13, 16]);
 }
 
 #[test]
 fn what_was_acknowledged_does_not_come_again_when_its_copy_of_a_new_data_set_is_read_again_under_another_id() {
     let mut inbox = inbox(0);
-    inbox.take(&one(1, None));
-    inbox.take(&one(2, Some(&["bot"])));
-    inbox.take(&one(3, None));
+    inbox.taken(&one(1, None));
+    inbox.taken(&one(2, Some(&["bot"])));
+    inbox.taken(&one(3, None));
     assert_eq!(offered(&mut inbox), [1, 3]);
     inbox.acknowledge(MessageSeq(3)).expect("it was offered");
     // Redis lost all three, and their sender writes them again.
     inbox.begin_epoch(&data("e2", 10, 13));
     let copies = [(11, 1, None), (12, 2, Some(&["bot"][..])), (13, 3, None)];
     let copies = copies.map(|(seq, own, to)| entry_with(seq, "from", own, &[message(&format!("m{own}"), to, "1")]));
-    copies.iter().for_each(|copy| drop(inbox.take(copy)));
+    copies.iter().for_each(|copy| _ = inbox.take(copy));
     inbox.rename(ids(&["bot", "me"]), MessageSeq(10), None);
-    copies.iter().for_each(|copy| drop(inbox.take(copy)));
+    copies.iter().for_each(|copy| _ = inbox.take(copy));
     offered(&mut inbox);
     assert_eq!(offered(&mut inbox), [12], "the one for bot was not had");
 }

@@ -96,7 +96,7 @@ impl Stream {
                 first_own: packed.first,
                 count: packed.count,
                 at: ServerTime(7),
-                body: packed.body,
+                body: packed.body.into(),
                 after: None,
             });
             let at = packed.first as usize - 1 - first;
@@ -132,7 +132,7 @@ impl Stream {
                     in_gap = false;
                     let from = id(&message.id[..1]);
                     let received =
-                        Received { seq: MessageSeq(at), from, sent_at: ServerTime(7), message: message.clone().into() };
+                        Received { seq: MessageSeq(at), from, sent_at: ServerTime(7), message: message.into() };
                     bytes += line_bytes(&received);
                     let full = due.received.len() == limit || (bytes > max_bytes && !due.received.is_empty());
                     if full {
@@ -186,7 +186,7 @@ impl Node {
                 let fresh: Vec<Received> = stream.entries[unread.saturating_sub(*back)..]
                     .iter()
                     .take(*count)
-                    .flat_map(|entry| self.inbox.take(entry))
+                    .flat_map(|entry| self.inbox.taken(entry))
                     .collect();
                 let is_new = |place: &&Place| matches!(place, Place::Message(_));
                 let new = stream.places[read as usize..self.inbox.read().0 as usize].iter().filter(is_new);

@@ -6,8 +6,6 @@
 //!
 //! Not here: writing the text (`packing.rs`), the positions of its messages (`inbox.rs`).
 
-use super::message::Message;
-use super::packing::write_message;
 use crate::cluster::ids::NodeId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -147,18 +145,6 @@ impl Content {
 /// The value of a JSON text that was found to be one.
 fn decoded(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_default()
-}
-
-impl From<&Message> for Content {
-    fn from(Message { id, topic, to, payload }: &Message) -> Self {
-        let mut text = String::from("[");
-        write_message(&mut text, id, topic.as_deref(), to.as_deref(), payload);
-        text.push(']');
-        let nothing = Span { start: 0, end: 0 };
-        // What `write_message` writes can be read.
-        let read = Self::read(&Arc::new(text)).and_then(|mut read| read.pop());
-        read.unwrap_or_else(|| Self { text: Arc::default(), id: nothing, topic: None, to: None, payload: nothing })
-    }
 }
 
 impl PartialEq for Content {

@@ -180,6 +180,15 @@ pub fn bytes_of(count: u64, body: usize) -> u64 {
 }
 
 #[cfg(test)]
+impl From<&Message> for super::content::Content {
+    /// The message as its receiver has it.
+    fn from(message: &Message) -> Self {
+        let packed = pack(&[Outgoing { producer_seq: 1, message: message.clone() }]).pop().expect("an entry");
+        Self::read(&packed.body.into()).expect("what was packed").pop().expect("a message")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::ids::NodeId;

@@ -55,9 +55,9 @@ pub enum InitError {
 }
 
 /// How long the end of the process waits for all sinks together.
-const END_TIMEOUT: Duration = Duration::from_secs(1);
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Keeps the logging running. Dropping it writes the queued lines, for at most 1 s in total, after waiting at most 1 s for the
+/// Keeps the logging running. Dropping it writes the queued lines, for at most 500 ms in total, after waiting at most 1 s for the
 /// export of spans, if that is on.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]

@@ -1,6 +1,6 @@
 //! What a received message says, as slices of the text that came from the stream.
 //!
-//! 1. Nothing is copied, and nothing but the recipients is decoded: an answer is put together from the slices as they are.
+//! 1. Nothing is copied, and only recipients and texts with escapes are decoded, to see that they can be: an answer is put together from the slices as they are.
 //! 2. A text stays in memory as long as one of its messages does. Whoever keeps few messages of a text keeps copies of them
 //!    ([`Content::alone`]).
 //!
@@ -19,7 +19,7 @@ struct Span {
 }
 
 impl Span {
-    /// Where `part` is in `whole`, which it is borrowed from; `None`: farther behind than a position of an entry can be.
+    /// Where `part` is in `whole`, which it is borrowed from; `None`: beyond 4 GiB.
     fn of(part: &str, whole: &str) -> Option<Self> {
         let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
         let end = start.checked_add(part.len()).filter(|end| *end <= whole.len())?;
@@ -147,6 +147,7 @@ fn decoded(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_default()
 }
 
+/// Compares texts as they were written: an escape is not the character that it stands for.
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         self.id_json() == other.id_json()

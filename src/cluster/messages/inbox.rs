@@ -22,6 +22,7 @@ pub use passed::{Passed, Place};
 
 use super::content::Content;
 use super::message::{Gap, Producer, Received};
+use super::packing::MAX_ENTRY_BYTES;
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::protocol::{DataSet, Entry};
 use std::collections::{BTreeMap, VecDeque};
@@ -275,10 +276,16 @@ impl Inbox {
         self.items.push_back(item);
     }
 
-    /// Copies the messages from `first` on, which share a text of `bytes`, where they are less than half of it: what is in memory is at most
-    /// twice what counts.
+    /// Copies the messages from `first` on, which share a text of `bytes`, where they are less than half of it. So the texts in memory are at
+    /// most twice the messages' own, and the part of one entry that is acknowledged already. Clawster's own entries with several messages are
+    /// no larger than [`MAX_ENTRY_BYTES`]; those of an entry that is larger are copied.
     fn keep_alone(&mut self, first: usize, bytes: usize) {
-        if self.items.range(first..).map(Item::bytes).sum::<usize>() * 2 < bytes {
+        let own = |item: &Item| match item {
+            Item::Message { received, .. } => received.message.bytes(),
+            Item::Gap(_) => 0,
+        };
+        let too_large = bytes > MAX_ENTRY_BYTES && self.items.len() > first + 1;
+        if too_large || self.items.range(first..).map(own).sum::<usize>() * 2 < bytes {
             for item in self.items.range_mut(first..) {
                 if let Item::Message { received, .. } = item {
                     received.message = received.message.alone();
@@ -287,12 +294,13 @@ impl Inbox {
         }
     }
 
-    /// The newest waiting messages.
+    /// The newest waiting messages, newest first; gaps between them do not count.
     pub fn newest(&self, count: usize) -> impl Iterator<Item = &Received> {
-        self.items.range(self.items.len().saturating_sub(count)..).filter_map(|item| match item {
+        let messages = self.items.iter().rev().filter_map(|item| match item {
             Item::Message { received, .. } => Some(received),
             Item::Gap(_) => None,
-        })
+        });
+        messages.take(count)
     }
 
     /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True if the cursor moved.

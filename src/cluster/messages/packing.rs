@@ -1,7 +1,8 @@
 //! Packs several messages into one entry of the stream: the server's work is per entry, not per message.
 //!
 //! 1. No message is held back to fill an entry: only messages that wait when a write begins are packed.
-//! 2. A message is written as JSON once: the same text is on the sender's disk, in the stream and in the receiver's memory.
+//! 2. A message is written as JSON once: the same text is on the sender's disk, in the stream and, whole or in slices, in the receiver's
+//!    memory.
 //!
 //! Not here: unpacking (`inbox.rs`).
 
@@ -31,15 +32,6 @@ impl Packer {
         Self { entries: Vec::new(), expected: bytes }
     }
 
-    /// The beginning of an entry.
-    fn open(&mut self, at_least: usize) -> String {
-        let before = self.entries.last().map_or(0, |entry| entry.body.len());
-        self.expected = self.expected.saturating_sub(before);
-        let mut body = String::with_capacity(self.expected.min(MAX_ENTRY_BYTES).max(at_least));
-        body.push('[');
-        body
-    }
-
     /// Adds one message, whose JSON text `write` appends.
     pub fn push(&mut self, producer_seq: u64, write: impl FnOnce(&mut String)) {
         let follows = |entry: &&mut Packed| {
@@ -48,7 +40,8 @@ impl Packer {
                 && entry.first + entry.count == producer_seq
         };
         let Some(entry) = self.entries.last_mut().filter(follows) else {
-            let mut body = self.open(0);
+            let before = self.entries.last().map_or(0, |entry| entry.body.len());
+            let mut body = opened(&mut self.expected, before, 0);
             write(&mut body);
             self.entries.push(Packed { first: producer_seq, count: 1, body });
             return;
@@ -61,9 +54,9 @@ impl Packer {
             return;
         }
         // It is too much for this entry: it moves to the next one.
-        let last = entry.body.split_off(end);
-        let mut body = self.open(last.len());
-        body.push_str(&last[1..]);
+        let mut body = opened(&mut self.expected, end, entry.body.len() - end + "]".len());
+        body.push_str(&entry.body[end + 1..]);
+        entry.body.truncate(end);
         self.entries.push(Packed { first: producer_seq, count: 1, body });
     }
 
@@ -72,9 +65,21 @@ impl Packer {
     pub fn finish(mut self) -> Vec<Packed> {
         for entry in &mut self.entries {
             entry.body.push(']');
+            // Its bytes are counted, not its capacity: a text that grew in steps, or held a large message that moved on, gives the rest back.
+            if entry.body.capacity() - entry.body.len() > entry.body.len() / 4 {
+                entry.body.shrink_to_fit();
+            }
         }
         self.entries
     }
+}
+
+/// The beginning of an entry, after one of `before` bytes.
+fn opened(expected: &mut usize, before: usize, at_least: usize) -> String {
+    *expected = expected.saturating_sub(before);
+    let mut body = String::with_capacity((*expected).min(MAX_ENTRY_BYTES).max(at_least));
+    body.push('[');
+    body
 }
 
 /// Appends the JSON text of a message.
@@ -274,5 +279,22 @@ mod tests {
         assert_eq!(joined.after(2), Some(entry(3, 3)));
         assert_eq!((joined.after(0), joined.after(5)), (Some(joined.clone()), None));
         assert_eq!(joined.message_bytes(), (joined.body.len() - 6) as u64);
+    }
+
+    #[test]
+    fn entries_keep_no_more_memory_than_a_quarter_beside_their_text() {
+        for lengths in [vec![10, 1 << 20], vec![131_000, 131_000], vec![1; 3_000], vec![200; 2_000]] {
+            for expected in [0, lengths.iter().sum::<usize>() + 56 * lengths.len()] {
+                let mut packer = Packer::expecting(expected);
+                for (seq, length) in (1..).zip(&lengths) {
+                    let payload = RawValue::from_string(format!("\"{}\"", "x".repeat(*length))).unwrap();
+                    packer.push(seq, |out| write_message(out, &format!("{seq:032}"), None, None, &payload));
+                }
+                for entry in packer.finish() {
+                    let (length, capacity) = (entry.body.len(), entry.body.capacity());
+                    assert!(capacity <= length + length / 4, "{lengths:?}: {capacity} for {length}");
+                }
+            }
+        }
     }
 }

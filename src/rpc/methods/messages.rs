@@ -2,8 +2,7 @@
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
-use crate::engine::node::handle::Node;
-use crate::engine::node::handle::Synced;
+use crate::engine::node::handle::{Node, Synced};
 use crate::rpc::errors::ErrorKind::{
     self, MessageTooLarge, NodeIdInUse, NotJoined, Overloaded, RedisUnavailable, UnknownNode,
 };

@@ -216,7 +216,10 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
     use crate::cluster::ids::{EventSeq, Nonce};
     use crate::cluster::messages::inbox::Inbox;
     use crate::cluster::protocol::{DataSet, Entry, Numbers};
-    use crate::rpc::wire::sync;
+    use crate::engine::node::handle::Synced;
+    use crate::rpc::framing::into_line;
+    use crate::rpc::outgoing::Outcome;
+    use crate::rpc::sync_text;
     let data = DataSet {
         epoch: "e".to_owned(),
         numbers: Numbers::default(),
@@ -227,8 +230,9 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
     };
     let (own, other) = (Nonce::from_bytes([1; 16]), Nonce::from_bytes([2; 16]));
     let mut inbox = Inbox::new(vec![node_id("a")], own, MessageSeq(0), &data, std::collections::BTreeMap::new());
-    // Characters that JSON writes as six, where only texts count.
-    let message = json!({"id": "\u{1}".repeat(256), "topic": "\u{1}".repeat(256), "payload": 1}).to_string();
+    // Line separators, which a line has as escapes.
+    let text = "\u{2028}".repeat(256);
+    let message = json!({"id": text, "topic": text, "payload": text}).to_string();
     for entry in 1..=200_u64 {
         let body = format!("[{}]", vec![message.as_str(); 50].join(","));
         inbox.take(&Entry {
@@ -243,7 +247,9 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
         });
     }
     let offer = inbox.offer(100_000, 4 << 20);
-    let received: Vec<sync::Received> = offer.received.into_iter().map(Into::into).collect();
-    let length = serde_json::to_string(&received).unwrap().len();
-    assert!(offer.more && length > 2 << 20 && length <= 4 << 20, "{length}");
+    assert!(offer.more);
+    let synced = Synced { received: offer.received, ..Synced::default() };
+    let written = sync_text::write("sync", &synced).map_err(|error| error.message).unwrap();
+    let length = into_line(Outcome::result(written, Vec::new()).tail).len();
+    assert!(length > 3 << 20 && length <= (4 << 20) + 256, "{length}");
 }

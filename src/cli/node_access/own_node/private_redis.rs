@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How often the private Redis is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the private Redis may take to stop; with the node's own end and the 300 ms of the log, the process ends within 5 s.
+/// How long the private Redis may take to stop; with the node's own end and the 500 ms of the log, the process ends within 5 s.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_100);
 
 /// Restarts the private Redis when it has died. `logged`: the last error that was logged, so that each is logged once.

@@ -72,7 +72,7 @@ impl Sync {
         self.read.notify_one();
         self.metrics.messages_received.inc_by(fresh as u64);
         self.arrived.notify_waiters();
-        for received in told {
+        for received in told.into_iter().rev() {
             self.hub.publish_local(LocalFact::Message(received));
         }
         Ok(taken)

@@ -60,6 +60,20 @@ fn a_member_that_leaves_is_no_member_and_can_come_back() {
 }
 
 #[test]
+fn the_next_call_goes_by_what_the_answer_before_it_told() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let node = Launch::new(dir.path(), "a").redis(&redis).brisk().start();
+    node.until("it is a member", secs(10.0), |state| state["node_id"] == "a");
+    for _ in 0..300 {
+        node.ok("distributed.leave_cluster", Value::Null);
+        node.refused("distributed.sync_messages", json!({}), -32001);
+        node.ok("distributed.join_cluster", Value::Null);
+        node.ok("distributed.sync_messages", json!({}));
+    }
+}
+
+#[test]
 fn a_follower_that_is_killed_is_told_within_the_grace_and_a_bit() {
     let redis = RedisServer::alone();
     let trio = Trio::start(&redis);

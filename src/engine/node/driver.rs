@@ -3,6 +3,7 @@
 //! 1. The loop never waits for Redis, a disk or a client: calls run beside it, and their answers are inputs.
 //! 2. An event reaches subscribers after the node has processed it, so that the node's state is never older than an event
 //!    that was delivered.
+//! 3. An answer reaches its caller after the node's status shows what it tells: the next call goes by that status.
 //!
 //! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
@@ -159,14 +160,14 @@ impl Driver {
     fn step(&mut self, input: Input) {
         self.kept_view.begin_step();
         self.node.saw_message(self.sync.highest());
-        let effects = self.node.step(clock::now(), input);
-        for effect in effects {
-            self.carry_out(effect);
-        }
+        let effects = self.node.step(clock::now(), input).into_iter();
+        let (answers, others): (Vec<_>, Vec<_>) = effects.partition(|effect| matches!(effect, Effect::Reply(..)));
+        others.into_iter().for_each(|effect| self.carry_out(effect));
         while let Some(sample) = self.brought.pop() {
             self.step(Input::Record(Box::new(sample)));
         }
         self.publish_status();
+        answers.into_iter().for_each(|answer| self.carry_out(answer));
     }
 
     /// Checks Redis' eviction policy from time to time, beside the heartbeats, which it must not delay.

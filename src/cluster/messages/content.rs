@@ -1,6 +1,7 @@
 //! What a received message says, as slices of the text that came from the stream.
 //!
-//! 1. Nothing is copied, and only recipients and texts with escapes are decoded, to see that they can be: an answer is put together from the slices as they are.
+//! 1. Nothing is copied: an answer is put together from the slices as they are. Only recipients are decoded, and texts with escapes, to see that
+//!    they can be.
 //! 2. A text stays in memory as long as one of its messages does. Whoever keeps few messages of a text keeps copies of them
 //!    ([`Content::alone`]).
 //!
